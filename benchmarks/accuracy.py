@@ -14,12 +14,13 @@ kft splits its validation data off them; the ways in `rivals.py` train on all of
 import argparse
 import csv
 import json
-import math
-import statistics
 import time
 import warnings
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
+
+from figures import mean_and_error, result
 
 COLUMNS = {
     "linear": "linear model",
@@ -37,28 +38,18 @@ OF_TEXTS = ("kft_plain", "trainer", "setfit")
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--data", type=Path, required=True)
-    parser.add_argument("--name", help="what the table calls the data; default: the folder's name")
-    parser.add_argument("--weights", required=True, help="a preset's folder, or a file of weights")
+    parser = parser_of(__doc__, seeds=SEEDS)
     parser.add_argument("--ways", choices=COLUMNS, nargs="+", default=["linear", "kft"])
     parser.add_argument("--each", type=int, nargs="+", default=[5, 20], help="examples per class")
-    parser.add_argument("--seeds", type=int, default=SEEDS, help="draws of examples")
-    parser.add_argument(
-        "--first", type=int, default=0, help="number of the first draw: earlier ones chose a rule"
-    )
     parser.add_argument(
         "--unseen", action="store_true", help="no rule of kft was chosen on these data"
     )
-    parser.add_argument("--test-share", type=float, default=0.1, help="of photographs")
-    parser.add_argument("--most-tests", type=int, default=500, help="test examples at most")
-    parser.add_argument("--out", type=Path, required=True)
     options = parser.parse_args()
-    options.texts = all((options.data / f"{part}.tsv").is_file() for part in ("train", "test"))
+    options.texts = are_texts(options.data)
     if wrong := set(options.ways) & set(OF_IMAGES if options.texts else OF_TEXTS):
         kind = "texts" if options.texts else "photographs"
         parser.error(f"--ways {' '.join(sorted(wrong))}: not for {kind}, which {options.data} has")
-    cells = json.loads(options.out.read_text())["details"] if options.out.is_file() else {}
+    cells = kept(options.out)
     pool, test = read(options)
     for each in options.each:
         for seed in range(options.first, options.first + options.seeds):
@@ -68,6 +59,71 @@ def main() -> None:
                     cells[key] = {"each": each, "seed": seed, "way": way, **reached}
                     print(key, cells[key], flush=True)
                     write(options, cells)
+    write(options, cells)
+
+
+def parser_of(doc: str | None, *, seeds: int, test_share: float = 0.1) -> argparse.ArgumentParser:
+    """Return a parser of the arguments that all comparisons on draws of examples have.
+
+    Args:
+        doc: The documentation of the benchmark.
+        seeds: The default number of draws.
+        test_share: The default share of photographs to test on.
+    """
+    parser = argparse.ArgumentParser(description=(doc or "").partition("\n")[0])
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--name", help="what the table calls the data; default: the folder's name")
+    parser.add_argument("--weights", required=True, help="a preset's folder, or a file of weights")
+    parser.add_argument("--seeds", type=int, default=seeds, help="draws of examples")
+    parser.add_argument(
+        "--first", type=int, default=0, help="number of the first draw: earlier ones chose a rule"
+    )
+    parser.add_argument("--test-share", type=float, default=test_share, help="of photographs")
+    parser.add_argument("--most-tests", type=int, default=500, help="test examples at most")
+    parser.add_argument("--out", type=Path, required=True)
+    return parser
+
+
+def are_texts(data: Path) -> bool:
+    """Return whether a folder has tables of texts rather than photographs."""
+    return all((data / f"{part}.tsv").is_file() for part in ("train", "test"))
+
+
+def kept(out: Path) -> dict[str, Any]:
+    """Return the measurements that a file contains already, by what was measured."""
+    return json.loads(out.read_text())["details"] if out.is_file() else {}
+
+
+def compare_draws(
+    options: argparse.Namespace,
+    ways: Iterable[str],
+    measured: Callable[..., dict[str, Any]],
+    write: Callable[[argparse.Namespace, dict[str, Any]], None],
+    column: str = "way",
+) -> None:
+    """Measure each way on each draw of `--each` examples per class, and write what is known after each.
+
+    Args:
+        options: The arguments, with those of `parser_of`, `each` and `texts`.
+        ways: The ways.
+        measured: Measures a way, given the options, the way, the training and the test examples, and the
+            number of the draw.
+        write: Writes all measurements.
+        column: The name under which a measurement has its way.
+    """
+    cells = kept(options.out)
+    pool, test = read(options)
+    for seed in range(options.first, options.first + options.seeds):
+        train = drawn(pool, options.each, seed)
+        for way in ways:
+            if (key := f"draw {seed}, {way}") not in cells:
+                cells[key] = {
+                    "seed": seed,
+                    column: way,
+                    **measured(options, way, train, test, seed),
+                }
+                print(key, cells[key], flush=True)
+                write(options, cells)
     write(options, cells)
 
 
@@ -186,7 +242,6 @@ def linear_model(x: Any, y: Any) -> Any:
 
 def write(options: argparse.Namespace, cells: dict[str, Any]) -> None:
     import keras
-    from figures import result
 
     ways = [way for way in COLUMNS if any(cell["way"] == way for cell in cells.values())]
     sizes = sorted({cell["each"] for cell in cells.values()})
@@ -232,12 +287,9 @@ def write(options: argparse.Namespace, cells: dict[str, Any]) -> None:
 
 def accuracy(cells: dict[str, Any], each: int, way: str) -> str:
     """Return the mean over the draws and its standard error."""
-    found = [c["accuracy"] for c in cells.values() if (c["each"], c["way"]) == (each, way)]
-    if not found:
-        return "—"
-    if len(found) == 1:
-        return f"{found[0]:.3f}"
-    return f"{statistics.mean(found):.3f} ± {statistics.stdev(found) / math.sqrt(len(found)):.3f}"
+    return mean_and_error(
+        [c["accuracy"] for c in cells.values() if (c["each"], c["way"]) == (each, way)]
+    )
 
 
 if __name__ == "__main__":

@@ -14,6 +14,8 @@ import time
 from pathlib import Path
 from typing import Any
 
+from figures import mean_and_error, result
+
 WAYS = {
     "stages": "the head, then everything",
     "head": "the head alone",
@@ -89,7 +91,6 @@ def read(recipe: Any, folder: Path, limit: int | None) -> dict[str, Any]:
 
 def outcome(options: argparse.Namespace, cells: list[dict[str, Any]]) -> dict[str, Any]:
     import keras
-    from figures import result
 
     backend, counts = keras.backend.backend(), {one["examples"] for one in cells}
     seeds = len({one["seed"] for one in cells})
@@ -117,20 +118,12 @@ def names(cells: list[dict[str, Any]]) -> list[str]:
 
 def row(cells: list[dict[str, Any]], way: str) -> tuple[str, ...]:
     found = [one for one in cells if one["way"] == way]
-    figures = [said([one[name] for one in found]) for name in FIGURES]
+    figures = [mean_and_error([one[name] for one in found]) for name in FIGURES]
     classes = [
-        said([one["per_class"][place]["average_precision"] for one in found])
+        mean_and_error([one["per_class"][place]["average_precision"] for one in found])
         for place in range(len(names(cells)))
     ]
     return (WAYS[way], *figures, *classes)
-
-
-def said(values: list[float]) -> str:
-    import numpy as np
-
-    if len(values) == 1:
-        return f"{values[0]:.3f}"
-    return f"{np.mean(values):.3f} ± {np.std(values, ddof=1) / len(values) ** 0.5:.3f}"
 
 
 if __name__ == "__main__":

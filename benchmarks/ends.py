@@ -9,12 +9,11 @@ part, and some of its images are corrupted with `perturb="standard"`. Arguments 
 
 import argparse
 import json
-import math
-import statistics
 from pathlib import Path
 from typing import Any
 
-from accuracy import drawn, new_recipe, read
+from accuracy import compare_draws, new_recipe, parser_of
+from figures import mean_and_error, result
 
 ENDS = {
     "head": "solved head",
@@ -29,29 +28,12 @@ FIGURES = {
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--data", type=Path, required=True)
-    parser.add_argument("--name", help="what the table calls the data; default: the folder's name")
-    parser.add_argument("--weights", required=True, help="a file of weights")
+    parser = parser_of(__doc__, seeds=3, test_share=0.2)
     parser.add_argument("--each", type=int, default=20, help="examples per class")
-    parser.add_argument("--seeds", type=int, default=3, help="draws of examples")
-    parser.add_argument("--first", type=int, default=0, help="number of the first draw")
-    parser.add_argument("--test-share", type=float, default=0.2)
-    parser.add_argument("--most-tests", type=int, default=500, help="test examples at most")
-    parser.add_argument("--corrupted", type=int, default=100, help="of these, how many to corrupt")
-    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--corrupted", type=int, default=100, help="test examples to corrupt")
     options = parser.parse_args()
     options.texts = False
-    cells = json.loads(options.out.read_text())["details"] if options.out.is_file() else {}
-    pool, test = read(options)
-    for seed in range(options.first, options.first + options.seeds):
-        for end in ENDS:
-            if (key := f"draw {seed}, {end}") not in cells:
-                found = measured(options, end, drawn(pool, options.each, seed), test, seed)
-                cells[key] = {"seed": seed, "end": end, **found}
-                print(key, cells[key], flush=True)
-                write(options, cells)
-    write(options, cells)
+    compare_draws(options, ENDS, measured, write, "end")
 
 
 def measured(
@@ -81,7 +63,6 @@ def measured(
 
 def write(options: argparse.Namespace, cells: dict[str, Any]) -> None:
     import keras
-    from figures import result
 
     backend = keras.backend.backend()
     name = options.name or options.data.name
@@ -98,7 +79,7 @@ def write(options: argparse.Namespace, cells: dict[str, Any]) -> None:
                 f"{name}, {options.each}",
                 shown,
                 *(
-                    mean([c[figure] for c in cells.values() if c["end"] == end])
+                    mean_and_error([c[figure] for c in cells.values() if c["end"] == end])
                     for figure in FIGURES
                 ),
             )
@@ -112,13 +93,6 @@ def write(options: argparse.Namespace, cells: dict[str, Any]) -> None:
         backend=backend,
     )
     options.out.write_text(json.dumps(outcome, indent=1) + "\n")
-
-
-def mean(found: list[float]) -> str:
-    """Return the mean and its standard error, a dash without values."""
-    if len(found) < 2:
-        return f"{found[0]:.3f}" if found else "—"
-    return f"{statistics.mean(found):.3f} ± {statistics.stdev(found) / math.sqrt(len(found)):.3f}"
 
 
 if __name__ == "__main__":

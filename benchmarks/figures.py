@@ -2,8 +2,10 @@
 
 import importlib.metadata
 import json
+import math
 import os
 import platform
+import statistics
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -42,6 +44,14 @@ def result(
         "environment": environment(backend),
         "details": details,
     }
+
+
+def mean_and_error(values: Sequence[float]) -> str:
+    """Return the mean with its standard error; of a single value, that value; a dash without values."""
+    if len(values) < 2:
+        return f"{values[0]:.3f}" if values else "—"
+    error = statistics.stdev(values) / math.sqrt(len(values))
+    return f"{statistics.mean(values):.3f} ± {error:.3f}"
 
 
 def markdown(results: Sequence[dict[str, Any]]) -> str:

@@ -14,6 +14,8 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
+from figures import mean_and_error, result
+
 NEW, OF_NEW, TESTS = ("8", "9"), 20, 600
 WAYS = {"bare": "`recipe.fit(data)`", "all": "30 epochs of everything at 1e-3"}
 
@@ -27,7 +29,6 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     options = parser.parse_args()
     import keras
-    from figures import result
 
     known, new, tests = data()
     with tempfile.TemporaryDirectory() as folder:
@@ -122,17 +123,9 @@ def drawn(pictures: Any, each: int, seed: int) -> Any:
 
 
 def row(cells: list[dict[str, Any]], kept: int, way: str) -> tuple[str, ...]:
-    import numpy as np
-
     found = [one for one in cells if (one["kept"], one["way"]) == (kept, way)]
-
-    def said(name: str) -> str:
-        values = np.array([one[name] for one in found])
-        if len(values) == 1:
-            return f"{values[0]:.3f}"
-        return f"{values.mean():.3f} ± {values.std(ddof=1) / len(values) ** 0.5:.3f}"
-
-    return (f"{kept}", WAYS[way], said("old"), said("new"), said("all"))
+    figures = (mean_and_error([one[name] for one in found]) for name in ("old", "new", "all"))
+    return (f"{kept}", WAYS[way], *figures)
 
 
 if __name__ == "__main__":

@@ -15,7 +15,8 @@ import time
 from pathlib import Path
 from typing import Any
 
-from accuracy import drawn, new_recipe, read
+from accuracy import are_texts, compare_draws, new_recipe, parser_of
+from figures import result
 
 TRIALS = 20
 WAYS = {
@@ -26,29 +27,12 @@ WAYS = {
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--data", type=Path, required=True)
-    parser.add_argument("--name", help="what the table calls the data; default: the folder's name")
-    parser.add_argument("--weights", required=True, help="a preset's folder, or a file of weights")
+    parser = parser_of(__doc__, seeds=1)
     parser.add_argument("--ways", choices=WAYS, nargs="+", default=["fit", "search"])
     parser.add_argument("--each", type=int, default=20, help="examples per class")
-    parser.add_argument("--seeds", type=int, default=1, help="draws of examples")
-    parser.add_argument("--first", type=int, default=0, help="number of the first draw")
-    parser.add_argument("--test-share", type=float, default=0.1, help="of photographs")
-    parser.add_argument("--most-tests", type=int, default=500, help="test examples at most")
-    parser.add_argument("--out", type=Path, required=True)
     options = parser.parse_args()
-    options.texts = all((options.data / f"{part}.tsv").is_file() for part in ("train", "test"))
-    cells = json.loads(options.out.read_text())["details"] if options.out.is_file() else {}
-    pool, test = read(options)
-    for seed in range(options.first, options.first + options.seeds):
-        train = drawn(pool, options.each, seed)
-        for way in options.ways:
-            if (key := f"draw {seed}, {way}") not in cells:
-                cells[key] = {"seed": seed, "way": way, **measured(options, way, train, test, seed)}
-                print(key, cells[key], flush=True)
-                write(options, cells)
-    write(options, cells)
+    options.texts = are_texts(options.data)
+    compare_draws(options, options.ways, measured, write)
 
 
 def measured(
@@ -86,7 +70,6 @@ def measured(
 
 def write(options: argparse.Namespace, cells: dict[str, Any]) -> None:
     import keras
-    from figures import result
 
     backend = keras.backend.backend()
     name = options.name or options.data.name

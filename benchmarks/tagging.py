@@ -11,11 +11,11 @@ already contains are kept, so an interrupted command resumes when it is run agai
 
 import argparse
 import json
-import math
-import statistics
 import time
 from pathlib import Path
 from typing import Any
+
+from figures import mean_and_error, result
 
 COLUMNS = {
     "linear": "linear model",
@@ -168,7 +168,6 @@ def figures(evaluation: Any) -> dict[str, float]:
 
 def write(options: argparse.Namespace, cells: dict[str, Any], tests: int) -> None:
     import keras
-    from figures import result
 
     ways = [way for way in COLUMNS if any(cell["way"] == way for cell in cells.values())]
     sizes = sorted({cell["texts"] for cell in cells.values()})
@@ -211,15 +210,7 @@ def write(options: argparse.Namespace, cells: dict[str, Any], tests: int) -> Non
 def mean(cells: dict[str, Any], count: int, way: str, figure: str) -> str:
     """Return the mean over the draws, with its standard error."""
     found = [c[figure] for c in cells.values() if (c["texts"], c["way"]) == (count, way)]
-    return mean_and_error(found) if found else "—"
-
-
-def mean_and_error(values: list[float]) -> str:
-    """Return the mean with its standard error, or a single value without one."""
-    if len(values) == 1:
-        return f"{values[0]:.3f}"
-    error = statistics.stdev(values) / math.sqrt(len(values))
-    return f"{statistics.mean(values):.3f} ± {error:.3f}"
+    return mean_and_error(found)
 
 
 WAYS = {"linear": with_linear, "trainer": with_trainer, "kft": with_kft}

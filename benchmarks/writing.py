@@ -122,8 +122,7 @@ def figures(evaluation: Any) -> dict[str, float]:
 
 def write(options: argparse.Namespace, cells: dict[str, Any], train: Any, test: Any) -> None:
     import keras
-    from figures import result
-    from tagging import mean_and_error
+    from figures import mean_and_error, result
 
     backend = keras.backend.backend()
     ways = [way for way in WAYS if any(cell["way"] == way for cell in cells.values())]
