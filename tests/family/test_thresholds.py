@@ -62,6 +62,11 @@ def test_the_next_fit_finds_another_threshold(tmp_path):
     assert run.journal["thresholds"]["threshold"] == recipe.task.label_threshold != before
     recipe.fit(separable, separable, stages=[SOLVED], verbose=0, finish=kft.Finish(report=False))
     assert recipe.task.label_threshold == 0.5, "it belonged to other weights"
+    recipe = fitted().recipe
+    assert recipe.task.label_threshold < 0.4
+    settings = {"stages": [SOLVED], "verbose": 0, "finish": kft.Finish(report=False)}
+    recipe.fit(rare(), rare(60, 1), **settings)
+    assert recipe.task.label_threshold == 0.5
 
 
 @pytest.mark.once

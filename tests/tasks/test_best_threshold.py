@@ -83,3 +83,24 @@ def test_where_f1_is_flat_it_stays_near_a_half():
     there = np.arange(40)[:, None] < 20
     assert f1(scores, there, 0.3) == 1
     assert best(scores, there) == 0.5
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_it_is_the_one_that_trying_all_finds(seed):
+    """Each decision counts half by its target and half by its score."""
+    rng = np.random.default_rng(seed)
+    scores = (rng.integers(0, 1000, (30, 3)) // rng.integers(1, 4) + 0.5) / 1000
+    there = rng.uniform(size=scores.shape) < 0.3
+    labels = (there.sum() + scores.sum()) / 2
+    tried = {}
+    for threshold in np.arange(1, 1000) / 1000:
+        given = scores >= threshold
+        right = (there[given].sum() + scores[given].sum()) / 2
+        counted = given.sum() + labels
+        reached = 2 * right / counted
+        wrong = counted - 2 * right
+        error = np.sqrt(right * (2 - 2 * reached) ** 2 + wrong * reached**2) / counted
+        tried[float(threshold)] = reached, error
+    highest, error = max(tried.values(), key=lambda one: one[0])
+    near = [threshold for threshold, (reached, _) in tried.items() if reached >= highest - error]
+    assert best(scores, there) == min(near, key=lambda one: abs(one - 0.5))
