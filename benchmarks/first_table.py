@@ -26,7 +26,7 @@ def _accuracy(by_name: Results) -> tuple[str, str, str]:
     by_way = {way: ", ".join(row[way] for row in rows) for way in ("linear model", TRAINER, OWN)}
     data = ", ".join(row["data"] for row in rows)
     return (
-        f"accuracy without tuning, {EACH} texts per class of sets that no rule was chosen on ({data}; MiniLM)",
+        f"accuracy without tuning, {EACH} texts per class, on data that no default was chosen on ({data}; MiniLM)",
         f"{by_way['linear model']} logistic regression on its features; "
         f"{by_way[TRAINER]} {TRAINER} for 3 epochs",
         f"**{by_way[OWN]}**",

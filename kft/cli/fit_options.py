@@ -81,8 +81,8 @@ class Training:
         typer.Option(
             min=2,
             max=10_000,
-            help="Add up the gradients of so many batches before each update, as if a batch were so many times "
-            "as large; needs --optimizer.",
+            help="Batches whose gradients are added up before each update, which has the effect of a batch that "
+            "many times as large; needs --optimizer.",
             rich_help_panel=_TRAINING,
         ),
     ] = None

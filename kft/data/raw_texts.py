@@ -34,8 +34,8 @@ def raw_texts(raw: Any, hooks: SourceHooks | None = None) -> list[str]:
         raise InputError(f"{raw!r} is a path, but texts are expected: pass path.read_text()")
     if isinstance(raw, str) and _is_file(raw):
         raise InputError(
-            f"{raw!r:.200} is the name of a file, but texts are expected: pass those in it, or a list with this "
-            "name if it is itself the text"
+            f"{raw!r:.200} is the name of a file, but texts are expected: pass those in it, or pass [name] if the "
+            "name is the text"
         )
     hooks = hooks or SourceHooks()
     raw = hooks.as_inputs(raw)

@@ -16,7 +16,7 @@ from kft.errors import InputError
 from kft.family.hooks import Family
 
 NOT_VALIDATED = (
-    "Nothing is validated, since no example can be spared (each class needs a second one): no stage ends early, "
+    "Nothing is validated, since there is no example to spare (a class needs at least two): no stage ends early, "
     "and there are no figures."
 )
 

@@ -18,7 +18,7 @@ SMALLEST = 1e-30  # lower bound of scores before their logarithm
 
 @keras.saving.register_keras_serializable("kft")
 class CalibratedLoss(keras.metrics.Metric):
-    """The mean cross-entropy of scores at the best of 33 temperatures from 0.14 to 7.4, as Keras counts it.
+    """The mean cross-entropy of scores at the best of 33 temperatures from 0.14 to 7.4.
 
     A model trained for long on few examples is overconfident, which inflates its loss. Models compare
     fairly after calibration, which `fit` does at the end; see `kft.tasks.linear.temperature`, whose
@@ -59,7 +59,7 @@ class CalibratedLoss(keras.metrics.Metric):
         weights = ops.ones_like(losses[:, :1]) if sample_weight is None else sample_weight
         weights = ops.reshape(ops.cast(weights, "float32"), (-1, 1))
         self.sums.assign_add(ops.cast(ops.sum(losses * weights, axis=0), self.dtype))
-        each = 1 if softmax else scores.shape[-1]  # Keras' loss is a mean over the labels as well
+        each = 1 if softmax else scores.shape[-1]  # a mean over the labels, as Keras' loss is
         self.count.assign_add(ops.cast(ops.sum(weights) * each, self.dtype))
 
     def result(self) -> Any:

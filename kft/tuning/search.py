@@ -178,8 +178,8 @@ def _announce(
         print(train.note)
     if isinstance(validation, Examples) and len(validation) < FEW:
         print(
-            f"{how_many(len(validation), 'validation example')} can hardly tell the trials apart, so that the "
-            "luckiest may win. With folds=5 (--folds 5), all examples compare them."
+            f"{how_many(len(validation), 'validation example')} can hardly tell the trials apart, so the "
+            "luckiest may win. folds=5 (--folds 5) compares them on all examples."
         )
     print(f"Weights: {recipe.starting_weights}")
 
